@@ -1,0 +1,1 @@
+"""What a model takes and returns: data types, schemas, inference from data, and the strict converter."""
