@@ -1,0 +1,1 @@
+"""One content type each: bytes into parsed values or columns."""
