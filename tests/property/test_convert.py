@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import orjson
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from modelserving.errors import DataError, RequestError, UnserializableError
 from modelserving.scoring.content.json import parse, parse_slowly
 from modelserving.scoring.invocations import decode, encode
+from modelserving.signature.convert import convert
 from modelserving.signature.convert.cells import EXACT_INTEGERS
 from modelserving.signature.convert.problems import Problems
 from modelserving.signature.convert.values import at_once, column, one_by_one
@@ -112,6 +114,31 @@ def test_a_block_and_columns_agree(rows, kind):
     else:
         for name in names:
             np.testing.assert_array_equal(one[name], other[name])
+
+
+@given(st.lists(st.lists(NUMBERS, min_size=2, max_size=2), min_size=1, max_size=4), NUMERIC)
+def test_an_array_and_a_frame_agree(rows, kind):
+    try:
+        array = np.array(rows, dtype=np.float64)
+    except OverflowError:
+        return  # an integer beyond any float is no array of floats
+    signature = Signature(Schema((ColumnSpec(kind, 0), ColumnSpec(kind, 1))))
+
+    outcomes = []
+    for data in (array, pd.DataFrame(array)):
+        try:
+            outcomes.append(convert(data, signature))
+        except DataError as error:
+            outcomes.append(error)
+
+    one, other = outcomes
+    if isinstance(one, DataError):
+        assert str(one) == str(other)
+    else:
+        assert one.key == other.key
+        np.testing.assert_array_equal(one.to("array"), other.to("array"))
+        np.testing.assert_array_equal(one.to("array"), one.to("frame").to_numpy())
+        assert encode(one.to("array")) == encode(other.to("array"))
 
 
 @given(
